@@ -19,13 +19,14 @@ pub(crate) struct Compare {
     /// What another generates for the same texts
     #[arg(value_name = "B.jsonl")]
     b: PathBuf,
-    /// The metrics
+    /// The metrics, with commas between them [default: exact_match,token_error_rate,bleu,chrf++]
     #[arg(
         long,
         value_name = "NAME",
         value_delimiter = ',',
         value_parser = clap::builder::PossibleValuesParser::new(descant_metrics::NAMES),
-        default_values = TextScores::DEFAULT
+        default_values = TextScores::DEFAULT,
+        hide_default_value = true
     )]
     metrics: Vec<String>,
     /// Resamples of the texts
@@ -78,6 +79,12 @@ impl Compare {
         check_alike(&systems, [&self.a, &self.b])?;
         let texts = systems[0].len();
         let references = reference_count(systems[0].iter().map(|answer| answer.references.len()));
+        let of_all = || systems[0].iter().flat_map(|answer| answer.references.iter().map(String::as_str));
+        for name in &self.metrics {
+            if let Some(reason) = unfit(name, of_all()) {
+                anyhow::bail!("--metrics {reason}");
+            }
+        }
         if !self.json {
             print(format_args!(
                 "A: {}   B: {}   the same {texts} texts, {} resamples",
@@ -91,15 +98,11 @@ impl Compare {
             ))?;
         }
         for name in &self.metrics {
-            let of_all = systems[0].iter().flat_map(|answer| answer.references.iter().map(String::as_str));
-            if let Some(reason) = unfit(name, of_all.clone()) {
-                anyhow::bail!("--metrics {reason}");
-            }
             if !WITHOUT_SOURCES.contains(&&**name) {
                 has_sources(name, &self.a, &systems[0])?;
                 has_sources(name, &self.b, &systems[1])?;
             }
-            let metric = metric(name, of_all).with_context(|| format!("--metrics {name}: it is none"))?;
+            let metric = metric(name, of_all()).with_context(|| format!("--metrics {name}: it is none"))?;
             let statistics = systems.each_ref().map(|answers| statistics(metric.as_ref(), answers));
             let found =
                 compare(metric.as_ref(), statistics.each_ref().map(Vec::as_slice), self.samples as usize, self.seed);

@@ -149,8 +149,8 @@ impl Eval {
                     || self.output.is_some()
                     || !self.metrics.is_empty()
                     || self.metric_command.is_some()),
-            "--output, --metrics, --metric-command and --multi-reference are for models that answer: {} holds a language model of a text without \
-             prompts, of which only the loss is measured",
+            "--output, --metrics, --metric-command and --multi-reference are for models that answer: {} is of texts without sources or prompts, \
+             of which only the loss is measured",
             self.run.display()
         );
         let writes = evaluator.has_pairs() && !self.loss_only;
@@ -159,7 +159,7 @@ impl Eval {
             let why = match self.loss_only {
                 true => "with --loss-only nothing is".to_owned(),
                 false => format!(
-                    "{} holds a language model of a text without prompts, of which only the loss is measured",
+                    "{} is of texts without sources or prompts, of which only the loss is measured",
                     self.run.display()
                 ),
             };
@@ -198,9 +198,10 @@ impl Eval {
         let mut failed = Ok(());
         if writes {
             let answers = evaluator.predictions(&options, self.multi_reference)?;
+            let unfit = |name: &&String| TextScores::unfit(&answers, std::slice::from_ref(*name)).is_some();
             let mut scores = match self.metrics.is_empty() {
                 true => TextScores::of(&answers, TextScores::DEFAULT),
-                false => TextScores::of(&answers, &self.metrics),
+                false => TextScores::of(&answers, &self.metrics.iter().filter(|name| !unfit(name)).collect::<Vec<_>>()),
             };
             if let Some(path) = &self.output {
                 write(path, &answers)?;

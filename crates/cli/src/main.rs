@@ -45,8 +45,10 @@ mod weights;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use signal_hook::consts::SIGXFSZ;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Trains, evaluates and runs text generators on the CPU.
 #[derive(Parser)]
@@ -161,6 +163,8 @@ impl Threads {
 
 fn main() -> ExitCode {
     descant_text::sandbox(this_program(), "sandbox");
+    // A file that may not grow is an error of its writing, which says so.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     // There is no other one to be in its way.
     let _ = log::set_logger(&report::Notes);
     log::set_max_level(log::LevelFilter::Info);

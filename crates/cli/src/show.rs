@@ -4,7 +4,9 @@ use crate::report::{note, one_line, print};
 use crate::shell::command;
 use clap::Args;
 use descant_inference::layout::{METRICS, SAMPLES};
-use descant_inference::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf, is_run, runs_in};
+use descant_inference::{
+    Estimate, Recipe, RunFolder, RunInfo, Tokenizers, count, is_foreign, is_gguf, is_run, runs_in,
+};
 use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{LayerKind, ModelKind};
 use descant_tensor::DType;
@@ -32,7 +34,12 @@ impl Show {
             let RunInfo { recipe, tokenizers, chat, step, weights, .. } = RunInfo::load(place)?;
             let what = match recipe.data {
                 None if step == 0 => "a run of descant: an imported model".to_owned(),
-                _ => format!("a run of descant, at step {step}"),
+                _ => match RunInfo::training(place).ok().flatten().map(|last| last.step).filter(|&last| last != step) {
+                    Some(last) => {
+                        format!("a run of descant, its best checkpoint of step {step}, trained to step {last}")
+                    }
+                    None => format!("a run of descant, at step {step}"),
+                },
             };
             let what = weights.map_or(what.clone(), |weights| format!("{what}, weights in {weights}"));
             tell(&what, &recipe, &tokenizers, chat.as_ref())?;
@@ -46,6 +53,12 @@ impl Show {
         if place.is_file() && !is_gguf(place) {
             // A recipe, or a text: the error says what to do with it.
             RunInfo::load(place)?;
+        }
+        if RunFolder::is_starting(place) {
+            anyhow::bail!(
+                "{}: a run that was broken off before its first step: there is no model yet",
+                place.display()
+            );
         }
         let runs = if is_foreign(place) { Vec::new() } else { runs_in(place).unwrap_or_default() };
         if !runs.is_empty() {

@@ -152,7 +152,8 @@ fn runs_that_went_on_from_one_are_averaged_with_their_adapters_merged() {
     folder.write("further.toml", recipe);
     folder.write("lora.toml", format!("{recipe}[finetune.lora]\nrank = 2\nalpha = 4.0\n"));
     train(&folder, "further.toml", "a", &["seed=1"]);
-    train(&folder, "lora.toml", "b", &["seed=2", "model.dropout=0.0"]);
+    let alone = ["model.dropout=0.0", "model.word_dropout=0.1", "model.recurrent_dropout=0.2", "model.forget_bias=1.0"];
+    train(&folder, "lora.toml", "b", &[&["seed=2"], &alone[..]].concat());
     for (run, of) in [("ab", ["a", "b"]), ("ba", ["b", "a"])] {
         folder.succeed(&["average", of[0], of[1], "--run", run]);
         is_mean(&folder, run, &of);

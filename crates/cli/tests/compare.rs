@@ -130,6 +130,9 @@ fn every_metric_is_measured_by_eval() {
     // Its targets are no tags.
     let names: Vec<&str> = descant_metrics::NAMES.iter().copied().filter(|name| *name != "slot_f1").collect();
     folder.fail(&[&eval[..], &["bleu,slot_f1"]].concat(), &["--metrics slot_f1", "no reference has a slot"]);
+    let output = folder.run(&[&eval[..], &["bleu,slot_f1", "--json"]].concat());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["bleu"].is_number() && report["slot_f1"].is_null(), "{report}");
     let names = (names.join(","), names);
     let report: Value =
         serde_json::from_str(&folder.succeed(&[&eval[..], &[names.0.as_str(), "--json"]].concat())).unwrap();

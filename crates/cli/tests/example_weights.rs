@@ -68,10 +68,12 @@ fn weights_that_cannot_be_are_told() {
         folder.fail(&["train", "wrong.toml", "--run", "run"], parts);
         assert!(!folder.path("run/recipe.toml").exists());
     };
-    for (weight, shown) in [("-1", "-1"), ("\"much\"", "\"much\""), ("1e9", "1000000000.0"), ("[1]", "[1]")] {
+    for (weight, shown) in
+        [("-1", "-1"), ("\"much\"", "\"much\""), ("1e9", "1000000000.0"), ("1e-39", "1e-39"), ("[1]", "[1]")]
+    {
         folder.write("wrong.jsonl", lines(|i| format!(", \"w\": {}", if i == 102 { weight } else { "1" })));
         let data = "train = \"wrong.jsonl\"\nweight_column = \"w\"";
-        fail(data, "", &["wrong.jsonl, line 3", "its weight (\"w\")", shown, "a number from 0"]);
+        fail(data, "", &["wrong.jsonl, line 3", "its weight (\"w\")", shown, "a number from 1e-20"]);
     }
     folder.write("good.jsonl", lines(|_| ", \"w\": 1".to_owned()));
     fail("train = \"good.jsonl\"", "", &["line 1", "\"w\"", "Take it out"]);

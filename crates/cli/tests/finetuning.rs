@@ -135,6 +135,26 @@ fn patterns_that_match_nothing_are_told() {
 }
 
 #[test]
+fn a_model_that_computes_something_else_by_the_same_weights_is_told() {
+    let folder = Folder::new();
+    folder.train("transformer.toml", "base", 2);
+    folder.write(
+        "further.toml",
+        "init = \"base\"\n[data]\ntrain = \"pairs.tsv\"\nshared_vocabulary = true\n[train]\nsteps = 1\n",
+    );
+    let told = |more: &[&str]| {
+        let said = folder.told(&[&["train", "further.toml", "--run", "run"], more].concat());
+        std::fs::remove_dir_all(folder.path("run")).unwrap();
+        said
+    };
+    let said = told(&["--set", "model.transformer.activation=silu", "--set", "model.dropout=0.3"]);
+    assert!(said.contains("model.transformer.activation is \"silu\", was "), "{said}");
+    assert!(said.contains("in base: its weights were trained with that"), "{said}");
+    assert!(!said.contains("model.dropout is"), "{said}");
+    assert!(!told(&[]).contains("its weights were trained with that"));
+}
+
+#[test]
 fn a_run_lends_its_model_and_its_tokenizer_to_the_next_which_may_add_tokens() {
     let folder = Folder::new();
     let recipes = [

@@ -73,6 +73,7 @@ fn what_is_wrong_with_a_recipe_is_told() {
         assert!(!folder.path("run/recipe.toml").exists());
     };
     fail(&["loss.metric", "meteor", "chrf"], &["--set", "loss.metric=meteor"]);
+    fail(&["loss.metric: slot_f1", "no reference has a slot"], &["--set", "loss.metric=slot_f1"]);
     fail(&["loss.samples = 1"], &["--set", "loss.samples=1"]);
     fail(&["loss.alpha = 0"], &["--set", "loss.alpha=0.0"]);
     fail(&["loss.search"], &["--set", "loss.search=greedy"]);

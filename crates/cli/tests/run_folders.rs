@@ -254,8 +254,24 @@ fn a_changed_recipe_or_tokenizer_is_told() {
         folder.fail(arguments, &["run: tokenizer.json is not the one", "Bring that back"]);
     }
     change("run/tokenizer.json", "\"Q\":", "\"g\":");
-    // Lines of metrics that are none.
+    // How long the training texts are limits what is generated.
+    let lengths = fs::read_to_string(folder.path("run/lengths.json")).unwrap();
+    for other in [Some(lengths.replace(":20,", ":2,")), None] {
+        fs::remove_file(folder.path("run/lengths.json")).unwrap();
+        let what = if other.is_some() { "its checksum is another" } else { "there is none" };
+        other.iter().for_each(|other| folder.write("run/lengths.json", other));
+        assert!(other.as_ref() != Some(&lengths));
+        for arguments in [&resume[..], &generate] {
+            folder.fail(arguments, &["run: lengths.json is not the one", what, "Bring that back"]);
+        }
+        folder.write("run/lengths.json", &lengths);
+    }
     let metrics = fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap();
+    copy(&folder.path("run"), &folder.path("lost"));
+    folder.write("lost/metrics.jsonl", "");
+    let said = folder.told(&["train", "lost", "--resume", "--set", "train.steps=30"]);
+    assert!(said.contains("metrics.jsonl was not there, or empty: it goes on from step 20"), "{said}");
+    // Lines of metrics that are none.
     folder.write("run/metrics.jsonl", format!("{{}}\n{metrics}nonsense\n{{\"event\":\"tr"));
     let said = folder.told(&resume);
     assert!(said.contains("metrics.jsonl: 2 lines could not be read"), "{said}");
@@ -276,6 +292,11 @@ fn a_start_that_was_broken_off_is_no_run_and_is_begun_anew() {
         let _ = fs::remove_file(folder.path("run/recipe.toml"));
         folder.write("run/.starting", "");
         folder.fail(&["generate", "run", "line"], &["run"]);
+        folder.fail(&["show", "run"], &["run: a run that was broken off before its first step"]);
+        folder.fail(
+            &["train", "run", "--resume"],
+            &["broken off before its first step", "descant train RECIPE --run run"],
+        );
         let resume: &[&str] = if gone == "last" { &["--resume"] } else { &[] };
         let train = ["train", "lm.toml", "--run", "run", "--quiet", "--set", "train.steps=20"];
         folder.succeed(&[&train[..], resume].concat());

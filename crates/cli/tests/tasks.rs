@@ -52,7 +52,10 @@ fn span_corruption_that_cannot_be_is_told() {
     fail(data("corruption_rate = 1.0"), &["data.corruption_rate = 1"]);
     fail(data("mean_span = 0.5"), &["data.mean_span = 0.5", "1 or more"]);
     fail(data("noise = { drop = 0.1 }"), &["data.task", "[data.noise]"]);
-    fail(data("columns = [0, 1]").replace("text.txt", "pairs.tsv"), &["data.task", "pairs of source and target"]);
+    for columns in ["columns = [0, 1]", ""] {
+        fail(data(columns).replace("text.txt", "pairs.tsv"), &["data.task", "pairs of source and target"]);
+    }
+    fail(data("shared_vocabulary = false"), &["data.task", "data.shared_vocabulary"]);
     fail(data("") + "[loss]\nkind = \"embedding\"\nmeasure = \"l2\"\n", &["data.task", "cross-entropy"]);
     fail(data("") + "[target_tokenizer]\nkind = \"byte\"\n", &["data.task", "[target_tokenizer]"]);
     fail(

@@ -11,18 +11,6 @@ use descant_autograd::Parameters;
 use std::fs::canonicalize;
 use std::path::{Path, PathBuf};
 
-/// The tables of a recipe that say what the weights compute.
-const ARCHITECTURE: [&str; 3] = ["model", "loss.kind", "control"];
-/// What of them matters in training alone.
-const TRAINING_ALONE: [&str; 6] = [
-    "model.dropout",
-    "model.origin",
-    "model.transformer.attention_dropout",
-    "model.transformer.activation_dropout",
-    "model.transformer.layer_drop",
-    "model.transformer.recompute",
-];
-
 impl Trained {
     /// Averages the weights of several runs or checkpoints, each as [`Trained::load`] finds it, with adapters merged, and writes a run as
     /// [`Trained::save`] does. Its recipe is that of the first.
@@ -115,7 +103,7 @@ fn check_alike(first: &Trained, other: &Trained) -> Result<(), String> {
         return Err(format!("it has a parameter '{more}' more"));
     }
     let differences = Difference::all(&first.recipe, &other.recipe);
-    let differs = differences.iter().find(|found| found.is_of(&ARCHITECTURE) && !found.is_of(&TRAINING_ALONE));
+    let differs = differences.iter().find(|found| found.is_of_architecture());
     differs.map_or(Ok(()), |found| Err(found.to_string()))
 }
 

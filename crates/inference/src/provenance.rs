@@ -1,5 +1,5 @@
 use crate::recipe::difference::Difference;
-use crate::run_folder::layout::{RECIPE, TEMPLATE};
+use crate::run_folder::layout::{LENGTHS, RECIPE, TEMPLATE};
 use crate::{Error, Recipe, Tokenizers};
 use descant_text::read_file;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,8 @@ use std::path::Path;
 pub struct Provenance {
     /// The resolved recipe.
     pub recipe: serde_json::Value,
-    /// CRC-32 of each of the run's tokenizers and of its chat template.
+    /// CRC-32 of each of the run's tokenizers, of its chat template and of the lengths of its training texts; older checkpoints are without
+    /// the last.
     pub files: BTreeMap<String, u32>,
     /// The program that wrote it, and the processor's features: with others, bits may differ.
     pub program: String,
@@ -26,16 +27,16 @@ impl Provenance {
         Ok(Self { recipe, files: checksums(run)?, program: program() })
     }
 
-    /// That the run's tokenizers are those that the weights were trained with, and that its recipe, but for what may
-    /// change, is the same.
+    /// That the run's tokenizers, and the lengths of its texts, are those that the weights were trained with, and that its recipe, but for
+    /// what may change, is the same.
     pub fn check(&self, recipe: &Recipe, run: &Path) -> Result<(), Error> {
         let there = checksums(run)?;
         // A template says how a prompt is written: no weights depend on it.
-        let tokenizers = self.files.iter().filter(|(name, _)| *name != TEMPLATE);
-        if let Some((name, _)) = tokenizers.into_iter().find(|(name, crc)| there.get(*name) != Some(*crc)) {
+        let mut files = self.files.iter().filter(|(name, _)| *name != TEMPLATE);
+        if let Some((name, _)) = files.find(|(name, crc)| there.get(*name) != Some(*crc)) {
+            let what = if there.contains_key(name) { "its checksum is another" } else { "there is none" };
             let reason = format!(
-                "{name} is not the one that the weights were trained with: its checksum is another. Bring that back, such \
-                 as from a copy of the run"
+                "{name} is not the one that the weights were trained with: {what}. Bring that back, such as from a copy of the run"
             );
             return Err(Error::Run { path: run.to_owned(), reason });
         }
@@ -73,10 +74,10 @@ impl Provenance {
     }
 }
 
-/// CRC-32 of the tokenizers and the chat template of a run.
+/// CRC-32 of those files of a run that say what its weights mean, and how far it generates.
 fn checksums(run: &Path) -> Result<BTreeMap<String, u32>, Error> {
     let mut files = BTreeMap::new();
-    for name in Tokenizers::FILES.iter().chain([&TEMPLATE]) {
+    for name in Tokenizers::FILES.iter().chain([&TEMPLATE, &LENGTHS]) {
         let path = run.join(name);
         if path.exists() {
             let bytes = read_file(&path).map_err(|error| Error::io("read", &path, error))?;

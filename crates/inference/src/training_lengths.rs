@@ -81,7 +81,9 @@ impl TrainingLengths {
         let bytes = read_file(&path).map_err(|error| Error::io("read", &path, error))?;
         let damaged = |error: serde_json::Error| Error::Run {
             path: path.clone(),
-            reason: format!("it is damaged ({error}). Delete it: then --max-length and --context say how far to go"),
+            reason: format!(
+                "it is damaged ({error}). Bring back the one that the run was trained with, such as from a copy of it"
+            ),
         };
         serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }

@@ -58,6 +58,8 @@ pub(crate) type Links = Vec<[u32; 2]>;
 
 /// The largest weight.
 const MOST: f64 = 1e6;
+/// Sums of smaller ones would be imprecise in f32.
+const LEAST: f64 = 1e-20;
 
 impl Annotations {
     /// Whether a column of this name is one of theirs.
@@ -149,9 +151,15 @@ fn weight(value: &Value, column: &dyn fmt::Debug) -> Result<Option<f32>, String>
         Value::String(text) => text.trim().parse().ok(),
         value => value.as_f64(),
     };
-    match number.filter(|number| (0.0..=MOST).contains(number)) {
+    match number.filter(|&number| number == 0.0 || (LEAST..=MOST).contains(&number)) {
         Some(number) => Ok(Some(number as f32)),
-        None => Err(format!("its weight ({column:?}) is {value}: expected a number from 0 to 1000000")),
+        None => Err(format!(
+            "its weight ({column:?}) is {value}: expected 0, or a number from 1e-20 to 1000000{}",
+            match value {
+                Value::String(_) => ". If it is the header of a table, data.columns has to name columns of it",
+                _ => "",
+            }
+        )),
     }
 }
 
@@ -214,9 +222,11 @@ mod tests {
         ] {
             assert_eq!(of(value.clone()), Ok(expected), "{value}");
         }
-        for value in [json!(-1), json!("much"), json!("NaN"), json!("inf"), json!(1e9), json!(true), json!([1])] {
+        for value in
+            [json!(-1), json!("much"), json!("NaN"), json!("inf"), json!(1e9), json!(1e-39), json!(true), json!([1])]
+        {
             let error = of(value.clone()).unwrap_err();
-            assert!(error.contains("(\"w\")") && error.contains("from 0"), "{value}: {error}");
+            assert!(error.contains("(\"w\")") && error.contains("expected 0, or"), "{value}: {error}");
         }
     }
 }

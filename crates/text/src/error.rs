@@ -205,7 +205,7 @@ pub enum TextError {
     /// Every line was left out.
     #[error(
         "{name}: nothing is left to learn from: {reasons}. Check that it is the right file; if texts are long, cut them, or \
-         raise data.max_length; if it is one continuous text for a language model, set data.stream = true"
+         raise data.max_length or the model's positions (model.transformer.max_length); if it is one continuous text for a language model, set data.stream = true"
     )]
     NothingLeft {
         /// The files.

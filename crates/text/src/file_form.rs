@@ -21,6 +21,12 @@ pub fn is_csv(path: &Path) -> bool {
     ends_with(path, &[".csv"])
 }
 
+/// Whether a file's name ends as those of columns between tabs do, compressed or not.
+#[must_use]
+pub fn is_tsv(path: &Path) -> bool {
+    ends_with(path, &[".tsv"])
+}
+
 /// Whether a file's name ends as those of Parquet do.
 #[must_use]
 pub fn is_parquet(path: &Path) -> bool {

@@ -65,7 +65,7 @@ pub use corpus::Corpus;
 pub use error::{TextError, remedy};
 pub use examples::{Example, Examples};
 pub use file::{open_file, read_file, read_text, write_file};
-pub use file_form::{has_fields, is_csv, is_json, is_parquet};
+pub use file_form::{has_fields, is_csv, is_json, is_parquet, is_tsv};
 pub use filter::{Filter, FilterConfig, Filtered, LengthRatio, is_copy, median};
 pub use found::{Found, Place};
 pub use hash::{example_hash, hash};

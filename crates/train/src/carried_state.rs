@@ -45,9 +45,11 @@ impl CarriedState {
         }
         let length = recipe.train.length;
         let reason = match batches.streams() {
-            None => {
-                "each line of the text is a sequence of its own. Leave it out, or set data.stream = true".to_owned()
+            None => match recipe.data.as_ref().is_some_and(|data| data.cut) {
+                true => "data.cut cuts separate texts. Leave one of both out",
+                false => "each line of the text is a sequence of its own. Leave it out, or set data.stream = true",
             }
+            .to_owned(),
             Some(streams) if streams[0].end - streams[0].start <= length as u64 => format!(
                 "each of the {} streams, one for each row of a batch, is a single chunk of train.length = {length}. Lower that, or \
                  train.batch_sentences (or train.batch_tokens)",

@@ -3,13 +3,17 @@ use crate::subwords::subword_regularization;
 use descant_batch::Batch;
 use descant_inference::layout::DATA;
 use descant_inference::{DataConfig, Error, Files, Recipe, Task, Tokenizers, TrainConfig};
-use descant_models::{LossConfig, ModelKind};
+use descant_metrics::unfit;
+use descant_models::{LossConfig, MinimumRiskConfig, ModelKind};
 use descant_text::{
     Annotations, BatchConfig, Batches, ChatTemplate, ControlConfig, Corpus, Example, FilterConfig, Form, InputBuilder,
-    MaxLength, Noise, Shuffle, Source, SpanCorruption, TextError, is_csv, is_json, is_parquet,
+    MaxLength, Noise, Shuffle, Source, SpanCorruption, TextError, is_csv, is_json, is_parquet, is_tsv,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Answers by which it is told whether a metric can judge them.
+const JUDGED: usize = 1000;
 
 /// Where a recipe's texts are.
 #[derive(Clone, Debug)]
@@ -81,6 +85,15 @@ impl Texts {
                 "loss.kind = \"minimum-risk\" judges answers, and {path} holds {form}. Give it .jsonl with \"prompt\" and \
                  \"completion\", or name two columns by data.columns"
             )));
+        }
+        if let LossConfig::MinimumRisk(MinimumRiskConfig { metric, .. }) = &recipe.loss
+            && train.path().exists()
+        {
+            let answers =
+                train.examples()?.take(JUDGED).filter_map(Result::ok).map(|example| example.target.to_string());
+            if let Some(reason) = unfit(metric, answers.collect::<Vec<_>>().iter().map(String::as_str)) {
+                return Err(recipe.wrong(format!("loss.metric: {reason}")));
+            }
         }
         if let Some(name) = recipe.train.text_metric().filter(|_| train.path().exists() && !train.has_pairs()) {
             let key = if name == TrainConfig::COMMAND { "metric_command" } else { "validation_metrics" };
@@ -282,7 +295,9 @@ pub(crate) fn source(
             // Runs from before CSV was a form of text read such a file as any other, and have no order of shuffling.
             _ if is_csv(path) && data.shuffle.is_some() => Source::csv(path, columns, &beside)?,
             (ModelKind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
-            (_, None) if kind == ModelKind::LanguageModel || reads_texts => Source::Lines { path: path.clone() },
+            (_, None) if kind == ModelKind::LanguageModel || (reads_texts && !is_tsv(path)) => {
+                Source::Lines { path: path.clone() }
+            }
             _ => Source::Tsv { path: path.clone(), columns: columns.cloned() },
         })
     };

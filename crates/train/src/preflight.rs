@@ -4,7 +4,8 @@
 use descant_autograd::Parameters;
 use descant_batch::Batch;
 use descant_hyperparameters::ScheduleConfig;
-use descant_inference::{Error, Recipe};
+use descant_inference::difference::Difference;
+use descant_inference::{Error, Recipe, Trained};
 use descant_models::{Generator, LossConfig};
 use descant_text::{Batches, ControlConfig, TextError, plural};
 use std::path::Path;
@@ -226,6 +227,15 @@ pub(crate) fn new_tokens(
         ))),
         true => Ok(vec![format!("the rows of the new tokens {tokens} (tokenizer.add, [control]) are frozen in {tables}. {remedy}")]),
     }
+}
+
+/// What is said of a model whose parameters are those of the run that it begins with, and that computes something else by them.
+pub(crate) fn other_functions(recipe: &Recipe, init: &Trained) -> Result<Vec<String>, Error> {
+    let own = recipe.clone().settled().map_err(|reason| recipe.wrong(reason))?;
+    let differs = Difference::all(&init.recipe, &own).into_iter();
+    let differs = differs.filter(|found| found.is_of(&["model"]) && found.is_of_architecture());
+    let told = |found| format!("{found} in {}: its weights were trained with that", init.run().display());
+    Ok(differs.map(told).collect())
 }
 
 /// What is said of a model that is not that of the run it begins with.

@@ -95,6 +95,9 @@ impl Trainer {
                 notes.push(format!("{file}: {unread} lines could not be read, and are left out from now on."));
             }
         }
+        if progress.step >= recipe.train.log_every && run.join(METRICS).metadata().is_ok_and(|file| file.len() == 0) {
+            notes.push(format!("{METRICS} was not there, or empty: it goes on from step {}.", progress.step));
+        }
         if beyond_end {
             run.point_back(progress.best.map(|(_, step)| step))?;
         }

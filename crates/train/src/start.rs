@@ -4,7 +4,7 @@ use crate::carried_state::CarriedState;
 use crate::data::{Texts, batch_config};
 use crate::faults::counted;
 use crate::metrics_file::open_metrics;
-use crate::preflight::{Preflight, new_tokens, other_model};
+use crate::preflight::{Preflight, new_tokens, other_functions, other_model};
 use crate::prepare::encode;
 use crate::read_ahead::ReadAhead;
 use crate::samples::open_samples;
@@ -96,6 +96,7 @@ impl Trainer {
             let differs = |what| wrong(other_model(&recipe, &init.recipe, init.run(), what));
             parameters.copy_from(&init.parameters, &sizes).map_err(differs)?;
             notes.extend(new_tokens(&recipe, &parameters, &sizes)?);
+            notes.extend(other_functions(&recipe, init)?);
         }
         let pretrained = fill_embeddings(&recipe, &tokenizers, model.as_ref(), &mut parameters)?;
         let before = init.map(|init| init.lengths());

@@ -97,6 +97,9 @@ const CONFLICTS: &[Conflict] = &[
             _ if data.stream => {
                 "its spans are of separate texts, and one continuous text has none. Set data.stream = false"
             }
+            _ if !data.shared_vocabulary && recipe.is_explicit("data.shared_vocabulary") => {
+                "both sides have one vocabulary. Leave data.shared_vocabulary out"
+            }
             _ if data.noise.is_some() => "it has a noise of its own. Leave [data.noise] out",
             _ if data.chat_template.is_some() => "it is of plain texts. Leave data.chat_template out",
             _ if recipe.target_tokenizer.is_some() => "both sides have one vocabulary. Leave [target_tokenizer] out",

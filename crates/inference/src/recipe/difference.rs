@@ -25,6 +25,24 @@ pub const MAY_CHANGE: [&str; 13] = [
 /// Paths of what the run needs no more, or knows by its checksum.
 const PLACES: [&str; 6] = ["init", "data.train", "data.validation", "data.chat_template", "distill.teacher", "vectors"];
 
+/// The tables of a recipe that say what the weights compute.
+const ARCHITECTURE: [&str; 3] = ["model", "loss.kind", "control"];
+/// What of them matters in training alone.
+const TRAINING_ALONE: [&str; 12] = [
+    "model.dropout",
+    "model.embedding_dropout",
+    "model.forget_bias",
+    "model.origin",
+    "model.recurrent_dropout",
+    "model.recurrent_init",
+    "model.transformer.activation_dropout",
+    "model.transformer.attention_dropout",
+    "model.transformer.layer_drop",
+    "model.transformer.recompute",
+    "model.variational_dropout",
+    "model.word_dropout",
+];
+
 /// A key of two recipes that is not the same in both.
 #[derive(Debug)]
 pub struct Difference {
@@ -52,6 +70,11 @@ impl Difference {
     /// Whether it is one of these keys, or within one of these tables.
     pub fn is_of(&self, keys: &[&str]) -> bool {
         keys.iter().any(|key| self.key.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    }
+
+    /// Whether the same weights compute something else by it.
+    pub fn is_of_architecture(&self) -> bool {
+        self.is_of(&ARCHITECTURE) && !self.is_of(&TRAINING_ALONE)
     }
 
     /// Whether it is a decoding option with its default, given or not: runs from before were written with some.

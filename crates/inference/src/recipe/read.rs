@@ -8,7 +8,7 @@ use super::keys::DEFAULT_KINDS;
 use super::overrides::set;
 use crate::locate::locate;
 use crate::run_folder::layout::RECIPE;
-use crate::{Error, Recipe};
+use crate::{Error, Recipe, RunFolder};
 use descant_text::{Shuffle, read_text};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,9 @@ impl Recipe {
                 true => format!(
                     "this is a run, not a recipe. Its recipe is {shown}/{RECIPE}; go on with the run with descant train \
                      {shown}/{RECIPE} --run {shown} --resume"
+                ),
+                false if RunFolder::is_starting(path) => format!(
+                    "this is a run that was broken off before its first step. Begin it again with descant train RECIPE --run {shown}"
                 ),
                 false => "this is a folder. Name the recipe, a TOML file".to_owned(),
             }));

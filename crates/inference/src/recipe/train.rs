@@ -213,9 +213,10 @@ impl TrainConfig {
             Self::COMMAND => Err(format!("train.{key} = \"command\": expected a train.metric_command")),
             _ if metrics.contains(name) || measures.contains(&&**name) => Ok(()),
             _ => {
-                let of_loss = measures.iter().map(|name| format!("{name:?}, ")).collect::<String>();
+                let more = command.is_some().then_some(Self::COMMAND);
+                let more = more.iter().chain(measures).map(|name| format!("{name:?}, ")).collect::<String>();
                 Err(format!(
-                    "train.{key} = {name:?}: expected \"loss\", {of_loss}or one of train.validation_metrics = {metrics:?}"
+                    "train.{key} = {name:?}: expected \"loss\", {more}or one of train.validation_metrics = {metrics:?}"
                 ))
             }
         };

@@ -175,8 +175,8 @@ pub(super) fn findings(found: &Memorization, target_tokens: usize) -> Vec<Findin
             "{sequences} sequences are not learned: after {steps} steps over them alone, without dropout, their loss is \
              {last_loss:.2}, before it was {first_loss:.2}"
         );
-        let remedy = "Look at what keeps the model from it: too few or frozen weights (model.hidden, [finetune]), a source that \
-                      does not tell the target, or a loss that leaves its tokens out (loss.ignored)";
+        let remedy = "Look at what keeps the model from it: a small train.learning_rate, too few or frozen weights (model.hidden, \
+                      [finetune]), a source that does not tell the target, or a loss that leaves its tokens out (loss.ignored)";
         findings.push(Finding::new("memorization", Severity::Warning, message, remedy));
     }
     // In a whole sequence: where the sources differ, there is at least one token that they tell.

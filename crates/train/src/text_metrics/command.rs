@@ -68,6 +68,9 @@ impl MetricCommand {
             io::ErrorKind::NotFound if program.exists() => {
                 format!("{name} cannot be run: the interpreter that its first line names (#!) is not there")
             }
+            io::ErrorKind::NotFound if program.to_string_lossy().contains(' ') => {
+                format!("there is no program {name}: it is a file's name, without arguments. A script can give them")
+            }
             io::ErrorKind::NotFound => format!("there is no program {name}"),
             io::ErrorKind::PermissionDenied if program.is_dir() => format!("{name} is a folder, and no program"),
             io::ErrorKind::PermissionDenied => {
