@@ -22,6 +22,9 @@ pub(crate) struct Init {
     /// pairs.tsv, text.txt or chat.jsonl, where it is there]
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     data: Vec<PathBuf>,
+    /// The columns of a table that are read, by number from 0 or by name: source and target, or one
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', num_args = 1..=2, requires = "data")]
+    columns: Vec<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -160,6 +163,14 @@ impl Init {
             let names: Vec<String> = names.collect::<Result<_, _>>()?;
             let value = if let [one] = &names[..] { one.clone() } else { format!("[{}]", names.join(", ")) };
             text = set(&text, "data", "train", &value);
+        }
+        if !self.columns.is_empty() {
+            let column = |given: &String| match given.parse::<usize>() {
+                Ok(number) => Ok(number.to_string()),
+                Err(_) => serde_json::to_string(given),
+            };
+            let columns = self.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?.join(", ");
+            text = text.replacen("\nvalidation_share", &format!("\ncolumns = [{columns}]\nvalidation_share"), 1);
         }
         let recipe = Recipe::parse(&text, &[]).map_err(anyhow::Error::msg)?;
         let files: Vec<PathBuf> = recipe.data.iter().flat_map(|data| data.train.paths()).cloned().collect();

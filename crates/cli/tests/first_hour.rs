@@ -39,6 +39,13 @@ fn a_starter_is_made_for_its_text() {
         assert!(recipe.contains("vocabulary = 150"), "{recipe}");
         folder.succeed(&["train", arguments[2], "--quiet", "--set", "train.steps=1"]);
     }
+    folder.write("three.tsv", "one\tun\t1\ntwo\tdeux\t2\n".repeat(9));
+    folder.fail(&["init", "pairs", "--data", "three.tsv"], &["three.tsv", "data.columns"]);
+    let recipe = folder.succeed(&["init", "pairs", "--data", "three.tsv", "--columns", "2,1"]);
+    assert!(recipe.contains("\ncolumns = [2, 1]\n"), "{recipe}");
+    folder.write("named.csv", "a,größe\none,un\ntwo,deux\n");
+    let recipe = folder.succeed(&["init", "pairs", "--data", "named.csv", "--columns", "a,größe"]);
+    assert!(recipe.contains("\ncolumns = [\"a\", \"größe\"]\n"), "{recipe}");
     folder.fail(&["init", "pairs", "--data", "text.txt"], &["text.txt, line 1"]);
     folder.fail(&["init", "pairs", "--data", "absent.tsv"], &["absent.tsv"]);
     assert!(folder.succeed(&["init", "instructions"]).contains("chat.jsonl"));

@@ -39,6 +39,7 @@ mod start;
 mod stop;
 mod subwords;
 mod sweep;
+mod task_forms;
 mod temporary;
 mod text_layout;
 mod text_metrics;
