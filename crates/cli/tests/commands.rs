@@ -61,7 +61,7 @@ fn evaluation_tells_its_figures() {
     bits_of(&figures, 1.0);
     // Without a text, on what was held out.
     assert_eq!(of(&["eval", "run"])["answers"], 40);
-    folder.fail(&["eval", "lm", "--output", "answers.tsv"], &["--output", "language model"]);
+    folder.fail(&["eval", "lm", "--output", "answers.tsv"], &["--output", "texts without sources or prompts"]);
     folder.write("two.tsv", "11\t22\n11\t33\n12\t21\n");
     let figures = of(&["eval", "run", "--data", "two.tsv", "--multi-reference"]);
     assert_eq!(figures["answers"], 2);
