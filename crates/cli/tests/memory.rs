@@ -14,7 +14,7 @@ fn status(pid: u32, key: &str) -> Option<f64> {
 }
 
 #[test]
-fn two_thousand_steps_take_the_memory_of_fifty() {
+fn two_thousand_steps_take_the_memory_of_a_thousand() {
     let folder = Folder::new();
     // Large enough for the buffers of training to be most of it, and every part of it, checkpoints too, at work several times before the fiftieth step.
     let settings = "train.steps=2100 train.log_every=50 train.validate_every=10 train.checkpoint_every=10 \
@@ -34,10 +34,14 @@ fn two_thousand_steps_take_the_memory_of_fifty() {
         assert!(child.try_wait().unwrap().is_none(), "ended before step {step}");
         std::thread::sleep(Duration::from_millis(1));
     };
-    let (early, late) = (resident(50), resident(2000));
-    println!("{early} kB after 50 steps, {late} kB after 2,000");
+    // A few hundred kB of what is freed stay with the allocator in the first hundreds of steps; what grows with each step goes on.
+    let [first, early, late] = [50, 1000, 2000].map(&mut resident);
+    println!("{first} kB after 50 steps, {early} kB after 1,000, {late} kB after 2,000");
     assert!(child.wait().unwrap().success());
-    assert!(late <= 1.02 * early, "{early} kB after 50 steps, {late} kB after 2,000");
+    assert!(
+        early <= 1.04 * first && late <= 1.01 * early,
+        "{first} kB after 50 steps, {early} kB after 1,000, {late} kB after 2,000"
+    );
 }
 
 #[test]
