@@ -73,7 +73,7 @@ fn a_column_of_numbers_has_the_weights_of_examples() {
     assert!(weights("none").map(Result::unwrap)[0].iter().all(Option::is_none));
     let [parquet, _] = weights("tags");
     let error = parquet.unwrap_err().to_string();
-    assert!(error.contains("row 1: its weight (\"tags\")") && error.contains("a number from 0"), "{error}");
+    assert!(error.contains("row 1: its weight (\"tags\")") && error.contains("a number from 1e-20"), "{error}");
 }
 
 #[test]
