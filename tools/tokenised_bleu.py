@@ -34,7 +34,8 @@ def main():
             raise SystemExit(f"{path} has {len(hypotheses)} lines, {a.references} has {len(references)}")
         cased = sacrebleu.corpus_bleu(hypotheses, [references])
         lower = sacrebleu.corpus_bleu(words(hypotheses), [words(references)], tokenize="none", force=True)
-        print(f"{path}: sacreBLEU {cased.score:.2f}, lower-cased words {lower.score:.2f}, "
+        sentences = [sacrebleu.sentence_bleu(own, [right]).score for own, right in zip(hypotheses, references)]
+        print(f"{path}: sacreBLEU {cased.score:.2f}, mean of sentences {sum(sentences) / len(sentences):.2f}, lower-cased words {lower.score:.2f}, "
               f"{cased.sys_len / cased.ref_len:.3f} of the references' length")
 
 

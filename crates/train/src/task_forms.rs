@@ -27,8 +27,8 @@ pub(crate) fn check_forms(
     if let (Some(alone), Some(text)) = (alone, with_sources.filter(|text| text.path().exists())) {
         let (path, form) = (text.path().display(), text.form());
         return Err(recipe.wrong(format!(
-                "{alone}, and {path} holds {form}. Name one column by data.columns, such as [\"text\"], or leave the key out"
-            )));
+            "{alone}, and {path} holds {form}. Name one column by data.columns, such as [\"text\"], or leave the key out"
+        )));
     }
     let is_preference = matches!(recipe.loss, LossConfig::Dpo(_));
     for text in [Some(train), validation].into_iter().flatten().filter(|text| text.path().exists()) {

@@ -105,7 +105,7 @@ pub(super) const DATA: Section = Section {
             "data.weight_column",
             Column,
             "(none)",
-            "The column, or the key of .jsonl, that has the weight of each example, from 0: the loss of its target tokens is multiplied by it, and the \
+            "The column, or the key of .jsonl, that has the weight of each example, 0 or from 1e-20: the loss of its target tokens is multiplied by it, and the \
              mean is over the sum of the weights. By number in a table without a header, otherwise by name. An example without one counts 1, \
              and one of the weight 0 is left out; both are counted. The validation loss has the weights too.",
         )
